@@ -41,8 +41,9 @@ test-jax: .venv/installed-bench
 test-interop: .venv/installed-interop
 	$(BIN)/python -m pytest tests/interop tests/cells -k "interop or torch"
 
-# The browser tests require Chromium at /usr/bin/chromium. They check the report against the accessibility rules of axe-core.
-test-browser: .venv/installed-dev
+# The browser tests require Chromium at /usr/bin/chromium. They check the report and the documentation against the accessibility
+# rules of axe-core.
+test-browser: .venv/installed-docs
 	$(INSTALL) playwright axe-playwright-python
 	$(BIN)/python -m pytest tests/browser
 

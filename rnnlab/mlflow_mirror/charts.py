@@ -63,6 +63,8 @@ RUN_COLORS = (
 )
 CELL_COLORS = dict(zip(("rnn", "lstm", "gru"), RUN_COLORS, strict=False))
 """Colour of each built-in cell, the same as in rnnlab's figures."""
+MAX_SHADE = 0.45
+"""Share of black in the darkest shade and of white in the lightest shade of a colour."""
 
 Params = Mapping[str, str]
 """Parameters of a run in MLflow."""
@@ -77,21 +79,29 @@ def swept_axes(runs: Sequence[Params]) -> list[str]:
 
 def group_axes(runs: Sequence[Params]) -> list[str]:
     """Return the parameters by which runs are grouped: all swept axes except seeds; empty without groups."""
-    axes = [axis for axis in swept_axes(runs) if axis not in REPLICATES] or ["cell"]
+    axes = _condition_axes(runs)
     sizes = Counter(tuple(run.get(axis) for axis in axes) for run in runs)
     return axes if max(sizes.values(), default=0) >= MIN_REPLICATES else []
 
 
 def run_colors(runs: Sequence[Params]) -> list[str]:
-    """Return one colour per run: the colour of its cell or, if only one cell is used, of its first axis."""
-    axes = [axis for axis in swept_axes(runs) if axis not in REPLICATES]
-    axis = axes[0] if axes else "cell"
+    """Return one colour per run: a shade of the colour of its cell.
+
+    If only one cell is used, the values of the first axis have the colours. Runs that differ only in their
+    seed have the same shade; all other runs with the same colour have different shades.
+    """
+    axis, *others = _condition_axes(runs)
     values = list(dict.fromkeys(run.get(axis) for run in runs))
     fixed = CELL_COLORS if axis == "cell" else {}
     free = RUN_COLORS[len(fixed) :]
-    others = [value for value in values if value not in fixed]
-    colors = fixed | {value: free[index % len(free)] for index, value in enumerate(others)}
-    return [colors[run.get(axis)] for run in runs]
+    unknown = [value for value in values if value not in fixed]
+    colors = fixed | {value: free[index % len(free)] for index, value in enumerate(unknown)}
+    conditions = [(run.get(axis), *(run.get(other) for other in others)) for run in runs]
+    shades: dict[tuple[str | None, ...], str] = {}
+    for value in values:
+        alike = [condition for condition in dict.fromkeys(conditions) if condition[0] == value]
+        shades |= dict(zip(alike, _shades(colors[value], len(alike)), strict=True))
+    return [shades[condition] for condition in conditions]
 
 
 def group_colors(runs: Sequence[Params]) -> dict[str, str]:
@@ -146,6 +156,23 @@ def shared_view(sweep: str, runs: Sequence[Params]) -> tuple[str, str]:
     if len(value) > MAX_TAG:
         value = json.dumps(state | {"groupsExpanded": {}})
     return SHARED_VIEW + sweep, value
+
+
+def _condition_axes(runs: Sequence[Params]) -> list[str]:
+    """Return all swept axes except seeds, or the cell if no other axis is swept."""
+    return [axis for axis in swept_axes(runs) if axis not in REPLICATES] or ["cell"]
+
+
+def _shades(color: str, count: int) -> list[str]:
+    """Return shades of a colour, from dark to light; a single shade is the colour itself."""
+    found = []
+    for number in range(count):
+        amount = MAX_SHADE * (2 * number / (count - 1) - 1) if count > 1 else 0.0
+        towards = 0 if amount < 0 else 255
+        channels = (int(color[at : at + 2], 16) for at in (1, 3, 5))
+        mixed = (round(channel + abs(amount) * (towards - channel)) for channel in channels)
+        found.append("#" + "".join(f"{channel:02x}" for channel in mixed))
+    return found
 
 
 def _group_id(run: Params, axes: Sequence[str]) -> str:

@@ -12,7 +12,12 @@ from tests.runs.small_runs import config_of, info_of
 
 
 def write_sweep(
-    folder: Path, axes: Mapping[str, Sequence[str]], length: int = 20, steps: int = 100, every: int = 10
+    folder: Path,
+    axes: Mapping[str, Sequence[str]],
+    length: int = 20,
+    steps: int = 100,
+    every: int = 10,
+    first: int = 0,
 ) -> None:
     """Write one run folder per combination of values of the axes.
 
@@ -22,8 +27,9 @@ def write_sweep(
         length: Number of time steps.
         steps: Number of training steps.
         every: Number of training steps between two validations and two recordings of the probe.
+        first: Number of the first run; two sweeps in one report need different numbers.
     """
-    for number, values in enumerate(itertools.product(*axes.values())):
+    for number, values in enumerate(itertools.product(*axes.values()), first):
         params = {"cell": "rnn", "task": "adding", "seq_len": str(length), "seed": "0"}
         params |= dict(zip(axes, values, strict=True))
         name = " ".join(f"{axis}={value}" for axis, value in params.items() if axis in axes)

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from rnnlab.analysis.report.answer import Answer, answer_question
 from rnnlab.analysis.report.conditions import (
+    COMMON_DECAY,
     LAG,
     LAST_STEP,
     TRAINED,
@@ -135,8 +136,8 @@ def test_several_axes_give_the_smallest_and_the_largest_difference() -> None:
     assert texts(found)[:4] == [
         "After training, lstm keeps 4.0 to 6.5 decades (factors of 10,000 to 3.2×10⁶) more of the gradient than "
         "rnn at lag 49, least with lr=0.1 and most with lr=1.",
-        "With the other axes equal, the best and the worst value of cell differ by 4.0 to 6.5 decades at lag 49 "
-        "and of lr by 0.5 to 3.0 (ranges over the other axes, without intervals: fewer than three seeds).",
+        "cell makes the largest difference: its best and worst values differ by 4.0 to 6.5 decades at lag 49 and "
+        "those of lr by 0.5 to 3.0 (the other axes equal; no intervals, because there are fewer than three seeds).",
         "rnn: horizon (last lag with 1 % of the gradient left) 60 at lr=0.1, 90 at lr=1.",
         "lstm: horizon 20 at lr=0.1, 25 at lr=1.",
     ]
@@ -144,6 +145,21 @@ def test_several_axes_give_the_smallest_and_the_largest_difference() -> None:
     assert texts(answer(sweep(*same), "cell", "lr"))[0] == (
         "After training, lstm keeps 4.0 decades (a factor of 10,000) more of the gradient than rnn at lag 49, "
         "for each lr."
+    )
+
+
+def test_conditions_with_different_lags_are_compared_at_the_lag_that_all_have() -> None:
+    """The decay at lag 49 is that of longer sequences and says nothing about the other sequence length."""
+    rows = [
+        {"cell": cell, "seq_len": length, LAG: length - 1.0, TRAINED: -length * slope / 5}
+        for cell, slope in (("rnn", 2.0), ("lstm", 1.0))
+        for length in (25, 50)
+    ]
+    frame = sweep(*rows)
+    frame[COMMON_DECAY] = [-10.0, -12.0, -5.5, -6.0]
+    assert texts(answer(frame, "cell", "seq_len"))[0] == (
+        "After training, lstm keeps 4.5 to 6.0 decades (factors of 32,000 to 1.0×10⁶) more of the gradient than "
+        "rnn at lag 24, least with seq_len=25 and most with seq_len=50."
     )
 
 
@@ -177,11 +193,11 @@ def test_three_axes_give_the_range_of_the_horizons(rates: tuple[float, ...]) -> 
     ]
     found = texts(answer(sweep(*rows), "cell", "lr", "clip"))
     assert (
-        f"rnn: horizon (last lag with 1 % of the gradient left) 0 to {number - 1} time steps, by lr and clip."
-        in found
+        f"rnn: horizon (last lag with 1 % of the gradient left) 0 to {number - 1} time steps, "
+        "depending on lr and clip." in found
     )
-    assert f"lstm: horizon {number} to {2 * number - 1} time steps, by lr and clip." in found
-    assert f"gru: horizon {2 * number} time steps, by lr and clip." in found
+    assert f"lstm: horizon {number} to {2 * number - 1} time steps, depending on lr and clip." in found
+    assert f"gru: horizon {2 * number} time steps, for all values of lr and clip." in found
 
 
 def test_a_condition_without_a_counterpart_is_not_compared() -> None:
@@ -230,6 +246,30 @@ def test_runs_that_diverge_at_once_are_described_before_training() -> None:
     assert (
         "init.W_hh.gain=2: at lag 49, compared with lag 1, the gradient grows 1,000-fold; horizon" in found[2]
     )
+
+
+def test_a_run_that_diverged_at_once_is_not_compared_after_training() -> None:
+    rows = [
+        {"init.W_hh.gain": gain, "clip": clip, UNTRAINED: untrained, TRAINED: trained}
+        for gain, clip, untrained, trained in (
+            (1.0, 1.0, -8.0, -8.0),
+            (1.0, NAN, -8.0, -8.0),
+            (2.0, 1.0, 7.9, -5.0),
+            (2.0, NAN, 7.9, 7.9),
+        )
+    ]
+    for row in (rows[1], rows[3]):
+        row.update({LAST_STEP: 0.0, "outcome": "diverged", "grad/horizon": NAN})
+    _, compared, *reaches, _ = texts(answer(sweep(*rows), "init.W_hh.gain", "clip"))
+    assert compared == (
+        "After training, init.W_hh.gain=2 keeps 3.0 decades (a factor of 1,000) more of the gradient than "
+        "init.W_hh.gain=1 at lag 49, with clip=1."
+    )
+    assert reaches == [
+        "init.W_hh.gain=1: horizon (last lag with 1 % of the gradient left) 10 at clip=1, not measured at clip=off.",
+        "init.W_hh.gain=2: horizon 10 at clip=1, not measured at clip=off; before training, the gradient grows "
+        "7.9×10⁷-fold at lag 49.",
+    ]
 
 
 def test_gradients_that_are_all_zero() -> None:

@@ -88,8 +88,9 @@ def test_without_three_shared_seeds_there_are_ranges(change: str) -> None:
         elif change == "repeated seeds":
             row["seed"] = min(row["seed"], 1)
     assert sentence(rows, "cell", "lr", "clip") == (
-        "With the other axes equal, the best and the worst value of cell differ by 0.2 to 2.0 decades at lag 49, "
-        "of lr by 0.9 and of clip by 0.0 (ranges over the other axes, without intervals: fewer than three seeds)."
+        "cell makes the largest difference: its best and worst values differ by 0.2 to 2.0 decades at lag 49, "
+        "those of lr by 0.9 and those of clip by 0.0 (the other axes equal; no intervals, because there are fewer "
+        "than three seeds)."
     )
 
 
@@ -140,4 +141,4 @@ def test_decays_are_compared_at_the_common_lag() -> None:
     frame = sweep(*noisy(1, lambda cell, lr: -4.0 + lr, noise=0.0)).assign(**{"common lag": 19.0})
     frame["common decay"] = np.where(frame["cell"] == "rnn", -1.0, -3.0)
     (found,) = compare_axes(find_conditions(frame, ["cell", "lr"]), ["cell", "lr"])
-    assert "cell differ by 2.0 decades at lag 19 and of lr by 0.0" in found.striptags()
+    assert "differ by 2.0 decades at lag 19 and those of lr by 0.0" in found.striptags()

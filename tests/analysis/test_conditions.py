@@ -26,6 +26,8 @@ from rnnlab.analysis.report.conditions import (
     summarize_ends,
 )
 from rnnlab.analysis.report.page import _lag_curves, report_html
+from rnnlab.analysis.report.tables import conditions_table
+from tests.analysis.constructed import METRIC, sweep
 from tests.analysis.many_runs import NAN
 from tests.analysis.test_report import Page
 from tests.processes import TINY, run, run_info
@@ -194,6 +196,15 @@ def test_curves_from_other_targets_are_ignored() -> None:
     assert summary_of(["a"], both)[TRAINED].tolist() == [-2.0]
 
 
+def test_the_outcome_of_a_single_run_stands_alone() -> None:
+    rows = [{"cell": "rnn", "outcome": "diverged"}, {"cell": "lstm"}, {"cell": "gru", "outcome": "unstable"}]
+    rows += [{"cell": "gru"}]
+    table = conditions_table(find_conditions(sweep(*rows), ["cell"]), ["cell"], METRIC)
+    assert table is not None
+    counts = {row[0].text: row[1].text for row in table.rows}
+    assert counts == {"rnn": "1 diverged", "lstm": "1", "gru": "2, 1 unstable"}
+
+
 def test_the_results_of_a_sweep_are_those_of_its_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Read the gradient tables and summaries without the loaders, and compute the table and the answer again."""
     folder = tmp_path_factory.mktemp("sweep")
@@ -202,6 +213,7 @@ def test_the_results_of_a_sweep_are_those_of_its_folders(tmp_path_factory: pytes
     done = run(folder, "-m", *axes, *words, "lr=0.05", "val_every=6", "figures=false", "tracking=none")
     assert done.code == 0, done.err
     trained: dict[tuple[str, str], dict[str, float]] = {}
+    common: dict[tuple[str, str], dict[str, float]] = {}
     horizons: dict[tuple[str, str], list[float]] = {}
     metric: dict[tuple[str, str], list[float]] = {}
     for path in done.runs.values():
@@ -210,6 +222,7 @@ def test_the_results_of_a_sweep_are_those_of_its_folders(tmp_path_factory: pytes
         curve = table[(table["quantity"] == "state") & table["lag"].notna() & table["target"].isna()]
         curve = curve[curve["step"] == curve["step"].max()].set_index("lag")["log10_gmean"]
         trained.setdefault(key, {})[info["params"]["seed"]] = curve[int(key[1]) - 1] - curve[1]
+        common.setdefault(key, {})[info["params"]["seed"]] = curve[8] - curve[1]
         horizons.setdefault(key, []).append(info["summary"]["grad/horizon"])
         metric.setdefault(key, []).append(info["summary"]["val/bpc"])
     page = Page(report_html(folder))
@@ -225,15 +238,15 @@ def test_the_results_of_a_sweep_are_those_of_its_folders(tmp_path_factory: pytes
         assert cells["horizon"].removeprefix("≥ ").split()[0] == f"{np.mean(horizons[key]):.0f}"
         assert cells["val/bpc"].split()[0] == f"{np.mean(metric[key]):.3f}"
         assert cells["lag K"] == str(int(key[1]) - 1) and cells["runs"] == "3"
-    means = {key: np.mean(list(values.values())) for key, values in trained.items()}
+    means = {key: np.mean(list(values.values())) for key, values in common.items()}
     totals = {cell: sum(means[cell, length] for length in ("9", "17")) for cell in ("rnn", "lstm")}
     best, worst = sorted(totals, key=totals.__getitem__, reverse=True)
     differences = [
-        np.mean([trained[best, length][seed] - trained[worst, length][seed] for seed in ("0", "1", "2")])
+        np.mean([common[best, length][seed] - common[worst, length][seed] for seed in ("0", "1", "2")])
         for length in ("9", "17")
     ]
     low, high = (f"{value:.1f}" for value in sorted(differences))
     first = page.pictures[0]
     amount = low if low == high else f"{low} to {high}"
     assert first.startswith(f"After training, {best} keeps {amount} decades (")
-    assert f") more of the gradient than {worst}" in first
+    assert f") more of the gradient than {worst} at lag 8" in first

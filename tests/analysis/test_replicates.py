@@ -1,6 +1,8 @@
 """Every figure averages only replicates, runs that differ only in their seed, and gives no interval to fewer than three."""
 
 import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -9,11 +11,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection, QuadMesh
+from matplotlib.figure import Figure
 
 from rnnlab import analysis
+from rnnlab.analysis.report.page import report_html
 from tests.analysis.random_sweeps import ALLOWED, Allowed, Sweep, sweeps
+from tests.analysis.synthetic_sweeps import write_sweep
 from tests.fuzz.amount import examples
 
 matplotlib.use("Agg")
@@ -118,3 +124,48 @@ def test_only_replicates_are_averaged_and_three_make_an_interval(
 def test_every_public_figure_is_checked() -> None:
     names = {name for name in dir(analysis) if name.startswith("draw_")}
     assert names == set(DRAW) and len(DRAW) >= 8
+
+
+SEEDS = ("0", "1", "2")
+MAIN = 2
+"""Number of drawings of the main figure: for wide and for narrow screens."""
+
+
+def count_intervals(figure: Figure) -> int:
+    """Return the number of bands and error bars of a figure, with or without the identifier of intervals."""
+    artists = [artist for ax in figure.axes for artist in ax.collections if ax.get_label() != "<colorbar>"]
+    bars = [artist for artist in artists if isinstance(artist, LineCollection)]
+    segments = sum(len(segment) > 0 for bar in bars for segment in bar.get_segments())
+    return segments + sum(isinstance(artist, PolyCollection) for artist in artists)
+
+
+def intervals_of_a_report(folder: Path, *sweeps: Mapping[str, Sequence[str]]) -> list[int]:
+    """Return the number of intervals in each figure of the report of runs with several cells and clip thresholds."""
+    found: list[int] = []
+
+    def inspect_figure(figure: Figure, *_: Any) -> Markup:
+        found.append(count_intervals(figure))
+        return Markup()
+
+    for number, axes in enumerate(sweeps):
+        every = {"cell": ("rnn", "lstm"), "clip": ("1", "null"), **axes}
+        write_sweep(folder / str(number), every, length=6, steps=20, first=1000 * number)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rnnlab.analysis.report.figures.inline_svg", inspect_figure)
+        report_html(folder)
+    return found
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_no_figure_of_a_report_has_an_interval_from_fewer_than_three_runs(seeds: int, tmp_path: Path) -> None:
+    found = intervals_of_a_report(tmp_path, {"lr": ("0.1", "0.01"), "seed": SEEDS[:seeds]})
+    assert len(found) >= 7 and not any(found)
+
+
+def test_only_conditions_with_three_runs_have_intervals_in_a_report(tmp_path: Path) -> None:
+    rates: Mapping[str, Sequence[str]] = {"lr": ("0.1", "0.01"), "seed": SEEDS}
+    full = intervals_of_a_report(tmp_path / "full", rates)
+    two_seeds: Mapping[str, Sequence[str]] = {"lr": ("0.001",), "seed": SEEDS[:2]}
+    ragged = intervals_of_a_report(tmp_path / "ragged", rates, two_seeds)
+    assert ragged[MAIN:] == full[MAIN:], "the main figure shows only the best learning rate"
+    assert len(full) >= 7 and sum(map(bool, full)) >= 4

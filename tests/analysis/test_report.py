@@ -117,6 +117,13 @@ def test_the_first_screen_has_the_question_the_answer_and_one_figure(text: str) 
     assert order == sorted(order)
 
 
+def test_the_note_on_the_results_explains_the_columns_that_exist(text: str) -> None:
+    note = text[text.index('id="results"') : text.index('id="figures"')]
+    assert "Clip rate: fraction of training steps with a clipped gradient." in note
+    assert "val/bpc: validation loss in bits per character." in note
+    assert "Solved:" not in note
+
+
 def test_figures_are_those_that_the_axes_call_for(text: str) -> None:
     titles = [alt.partition(". ")[0] for alt in Page(text).pictures]
     assert titles[0] == titles[1], "the first figure, for wide and for narrow screens"

@@ -18,17 +18,6 @@ from tests.commands.test_ui import free_port
 from tests.entry_points import declare
 from tests.processes import TINY, Done, end, finish, run, start
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 WIDTH, FIRST_SCREEN = 1400, 900  # pixels
 MINUTE = 60_000
 SECTION_HEADER = "[data-testid=experiment-view-compare-runs-section-header]"
@@ -41,8 +30,6 @@ FIRST_TITLES = [
 ]
 GENAI = {"mlflow.workflowType_v1": '"genai"', "mlflow.assistant.panelOpen_v1": "true"}
 CELLS = ("rnn", "lstm", "gru")
-
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no {CHROMIUM}")
 
 
 @contextmanager
@@ -82,14 +69,6 @@ def many(many_runs: Done, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """Yield the link to the sweep of many runs."""
     with served(many_runs, tmp_path_factory.mktemp("metadata")) as link:
         yield link
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

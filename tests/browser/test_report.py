@@ -11,12 +11,9 @@ import pytest
 
 from rnnlab.analysis.report.page import write_report
 from tests.analysis.synthetic_sweeps import write_sweep
-from tests.browser.test_charts import CHROMIUM, FLAGS, playwright
+from tests.browser.pages import NARROW, SCHEMES, WIDE, check_accessibility, opened
 from tests.processes import TINY, run, run_info
 
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no {CHROMIUM}")
-WIDE, NARROW = 1400, 380
-SCHEMES = ("light", "dark")
 ATTACK = "<img src=x onerror=document.title='attacked'><script>document.title='attacked'</script>"
 
 
@@ -37,27 +34,6 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (path / "run.json").write_text(json.dumps(info))
     write_report(folder, folder / "report.html")
     return shutil.move(folder / "report.html", tmp_path_factory.mktemp("elsewhere"))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield browser
-        browser.close()
-
-
-def opened(browser: Any, path: Path, width: int = WIDE, scheme: str = "light") -> Any:
-    """Return a page with its error messages as `complaints` and its requests as `requests`."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    context.set_offline(True)
-    page = context.new_page()
-    page.complaints, page.requests = [], []
-    page.on("console", lambda message: page.complaints.append(message.text))
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    page.on("request", lambda request: page.requests.append(request.url))
-    page.goto(f"file://{path}")
-    return page
 
 
 @pytest.fixture
@@ -204,14 +180,10 @@ def test_a_button_hides_the_curves_of_its_colour(browser: Any, sixty: Path) -> N
 def test_axe_finds_no_violation(
     browser: Any, name: str, scheme: str, width: int, request: pytest.FixtureRequest
 ) -> None:
-    """Check the page against the accessibility rules of axe-core."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
     page = opened(browser, request.getfixturevalue(name), width, scheme)
     page.locator("details").evaluate_all("all => all.forEach(one => { one.open = true; })")
     page.locator(".hues button").first.click()
-    found = axe.Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
-    assert len(found.response["passes"]) > 30
+    check_accessibility(page)
     page.context.close()
 
 

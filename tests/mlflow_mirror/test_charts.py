@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from colorsys import rgb_to_hls
 from itertools import product
 from typing import Any
 
+import numpy as np
 import pytest
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 
 from rnnlab.analysis.figures import style
 from rnnlab.metric_table import is_shown
@@ -39,6 +41,14 @@ TWO = runs_of(cell=CELLS[:2])
 TWELVE = runs_of(cell=CELLS, seed=SEEDS[:4])
 SIXTY = runs_of(cell=CELLS, seed=SEEDS, seq_len=("20", "50"), lr=("0.01", "0.1"))
 MANY = runs_of(cell=CELLS, lr=[str(number) for number in range(100)], seed=SEEDS)
+
+
+def lightness(color: str) -> float:
+    return rgb_to_hls(*to_rgb(color))[1]
+
+
+def hue_of(color: str) -> float:
+    return rgb_to_hls(*to_rgb(color))[0]
 
 
 def keys_of(state: Mapping[str, Any]) -> list[str]:
@@ -136,10 +146,31 @@ def test_the_ids_of_groups_are_those_of_mlflow() -> None:
 def test_each_cell_has_the_colour_of_our_figures() -> None:
     assert {cell: to_hex(color) for cell, color in style.CELL_COLORS.items()} == CELL_COLORS
     assert run_colors(TWELVE) == [CELL_COLORS[run["cell"]] for run in TWELVE]
-    assert set(group_colors(SIXTY).values()) == set(CELL_COLORS.values())
     assert run_colors([FIXED | {"cell": "lstm"}]) == [CELL_COLORS["lstm"]]  # a single run
     own = run_colors(runs_of(cell=("leaky", "rnn", "other")))
     assert own[1] == CELL_COLORS["rnn"] and len(set(own)) == 3
+
+
+def test_groups_of_one_cell_are_shades_of_its_colour() -> None:
+    assert len(set(group_colors(SIXTY).values())) == 12
+    for cell, color in CELL_COLORS.items():
+        shades = [
+            shade for name, shade in group_colors(SIXTY).items() if name.startswith(f"param.cell.{cell},")
+        ]
+        assert shades == sorted(shades, key=lightness), "from dark to light, in the order of the sweep"
+        steps = np.diff([lightness(shade) for shade in shades])
+        assert min(steps) > 0.08
+        assert np.ptp([hue_of(shade) for shade in [*shades, color]]) < 0.01
+        assert lightness(shades[0]) > 0.1 and lightness(shades[-1]) < 0.8, "visible on white and on black"
+    three = list(group_colors(runs_of(cell=CELLS[:2], lr=("1", "2", "3"), seed=SEEDS)).values())
+    assert three[1] == CELL_COLORS["rnn"] and three[4] == CELL_COLORS["lstm"]
+
+
+def test_single_runs_of_one_cell_have_shades_too() -> None:
+    runs = runs_of(cell=CELLS, lr=("1", "2"), seed=SEEDS[:2])
+    shades = dict(zip(((run["cell"], run["lr"]) for run in runs), run_colors(runs), strict=True))
+    assert len(set(shades.values())) == 6
+    assert run_colors(runs) == [shades[run["cell"], run["lr"]] for run in runs], "seeds have the same shade"
 
 
 def test_without_several_cells_the_first_axis_has_the_colours() -> None:

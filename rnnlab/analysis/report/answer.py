@@ -27,6 +27,8 @@ MAX_NAMED = 6
 """Maximum number of values of an axis that a sentence lists."""
 LARGER_IS_BETTER = ("val/accuracy",)
 HORIZON_NOTE = "last lag with 1 % of the gradient left"
+MIN_GROWTH = 1.0
+"""Number of decades by which an exploding gradient grows at least, to be mentioned besides the horizon."""
 NO_CURVE = "no lag curve was recorded"
 AXIS_NAMES = {
     "seq_len": "sequence length",
@@ -196,13 +198,25 @@ def _reach(name: str, group: list[Condition], others: list[str], is_first: bool)
     if len(others) == 1 and len(group) <= MAX_NAMED:
         (axis,) = others
         listed = [
-            f"{_horizon(condition, with_limits=False)} at {axis}={format_axis(condition.values[axis], axis)}"
+            f"{_horizon(condition, with_limits=False) if _has_horizon(condition) else 'not measured'} "
+            f"at {axis}={format_axis(condition.values[axis], axis)}"
             for condition in group
         ]
-        return strong(subject, f": {horizon} {', '.join(listed)}")
+        return strong(subject, f": {horizon} {', '.join(listed)}{_growth(group)}")
     ends = [pick(known, key=lambda c: c.estimate(HORIZON).mean or 0.0) for pick in (min, max)]
     words = list(dict.fromkeys(_horizon(condition, with_limits=False) for condition in ends))
-    return strong(subject, f": {horizon} {_count(' to '.join(words), 'time step')}, by {join_words(others)}")
+    link = "for all values of" if len(words) == 1 else "depending on"
+    steps = _count(" to ".join(words), "time step")
+    return strong(subject, f": {horizon} {steps}, {link} {join_words(others)}{_growth(group)}")
+
+
+def _growth(group: Sequence[Condition]) -> str:
+    """State by how much the gradient of an untrained network grows, if it explodes."""
+    decays = [(condition.estimate(UNTRAINED).mean, condition.lag) for condition in group]
+    decades, lag = max(((mean, lag) for mean, lag in decays if mean is not None and lag), default=(0.0, 0))
+    if decades < MIN_GROWTH:
+        return ""
+    return f"; before training, the gradient grows {format_factor(decades)}-fold at lag {lag}"
 
 
 def _decay(condition: Condition) -> str:

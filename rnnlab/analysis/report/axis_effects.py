@@ -12,7 +12,7 @@ from rnnlab.analysis.report.conditions import COMMON_DECAY, COMMON_LAG, Conditio
 from rnnlab.analysis.report.number_text import format_axis, format_decades
 from rnnlab.analysis.report.wording import join_words, strong
 
-NO_INTERVAL = "ranges over the other axes, without intervals: fewer than three seeds"
+NO_INTERVAL = "the other axes equal; no intervals, because there are fewer than three seeds"
 
 
 def compare_axes(conditions: Sequence[Condition], axes: Sequence[str]) -> list[Markup]:
@@ -138,9 +138,13 @@ def _mean_square(products: np.ndarray) -> tuple[float, float, float]:
 def _ranges(decays: np.ndarray, settings: Mapping[str, np.ndarray], where: str) -> Markup:
     """Return the sentence for the mean decay of each condition."""
     found = {axis: np.ptp(decays[rows], axis=1) for axis, rows in settings.items()}
-    amounts = []
-    for axis in sorted(found, key=lambda axis: float(found[axis].mean()), reverse=True):
-        ends = dict.fromkeys(format_decades(float(end)) for end in (found[axis].min(), found[axis].max()))
-        amounts.append((axis, " to ".join(ends), ""))
-    listed = _list_amounts(amounts, where)
-    return strong("With the other axes equal", f", the best and the worst value of {listed} ({NO_INTERVAL})")
+    order = sorted(found, key=lambda axis: float(found[axis].mean()), reverse=True)
+    ends = {axis: (found[axis].min(), found[axis].max()) for axis in order}
+    texts = {axis: list(dict.fromkeys(format_decades(float(end)) for end in ends[axis])) for axis in order}
+    first, *others = order
+    amount = f"differ by {' to '.join(texts[first])} decades{where}"
+    listed = [amount, *(f"those of {axis} by {' to '.join(texts[axis])}" for axis in others)]
+    rest = f"{join_words(listed)} ({NO_INTERVAL})"
+    if texts[first] == texts[others[0]]:
+        return strong(f"The best and worst values of {first}", f" {rest}")
+    return strong(f"{first} makes the largest difference", f": its best and worst values {rest}")

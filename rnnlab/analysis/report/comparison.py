@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from markupsafe import Markup
 
-from rnnlab.analysis.report.conditions import TRAINED, Condition, Estimate
+from rnnlab.analysis.report.conditions import COMMON_DECAY, COMMON_LAG, TRAINED, Condition, Estimate
 from rnnlab.analysis.report.number_text import format_axis, format_decades, format_factor
 from rnnlab.analysis.report.wording import join_words, name_values, strong, value_namer
 
@@ -13,7 +13,11 @@ INTERVAL_NOTE = "95 % interval"
 
 
 def compare_values(conditions: Sequence[Condition], main_axis: str | None, others: list[str]) -> list[Markup]:
-    """Compare the decay of the trained networks with the best and the worst value of the main axis."""
+    """Compare the decay of the trained networks with the best and the worst value of the main axis.
+
+    The decays are read at the longest lag, or at the longest lag that all runs have if the conditions have
+    different ones. Runs that diverged before the second recording are compared only if no other runs can be.
+    """
     if main_axis is None:
         return []
     name = value_namer(main_axis)
@@ -26,23 +30,31 @@ def compare_values(conditions: Sequence[Condition], main_axis: str | None, other
             comparable.setdefault(key, {})[name(condition)] = condition
     names = list(dict.fromkeys(word for group in comparable.values() for word in group))
     complete = {key: group for key, group in comparable.items() if len(group) == len(names)}
+    stages = {
+        key: {condition.is_untrained for condition in group.values()} for key, group in complete.items()
+    }
+    trained = {key: group for key, group in complete.items() if stages[key] == {False}}
+    complete = trained or {key: complete[key] for key, stage in stages.items() if stage == {True}}
     if len(names) < 2 or not complete:
         return []
-    ranks = {word: sum(_mean(group[word]) for group in complete.values()) for word in names}
+    lags = {group[word].lag for group in complete.values() for word in names}
+    column = TRAINED if len(lags) == 1 else COMMON_DECAY
+    lag = lags.pop() if len(lags) == 1 else round(conditions[0].runs[COMMON_LAG].iloc[0])
+    means = {key: {word: _mean(group[word], column) for word in names} for key, group in complete.items()}
+    ranks = {word: sum(group[word] for group in means.values()) for word in names}
     best, worst = max(names, key=ranks.__getitem__), min(reversed(names), key=ranks.__getitem__)
-    differences = {key: _difference(group[best], group[worst]) for key, group in complete.items()}
+    differences = {key: _difference(group[best], group[worst], column) for key, group in complete.items()}
     low, high = (pick(differences, key=lambda key: differences[key].mean or 0.0) for pick in (min, max))
-    lags = {group[best].lag for group in complete.values()}
-    over = f" at lag {lags.pop()}" if len(lags) == 1 else ""
-    pairs = [(group[best], group[worst]) for group in complete.values()]
-    when = "Before training" if all(c.is_untrained for pair in pairs for c in pair) else "After training"
-    grows = all(_mean(c) > 0 for pair in pairs for c in pair)
+    over = f" at lag {lag}"
+    when = "After training" if trained else "Before training"
+    grows = all(group[word] > 0 for group in means.values() for word in (best, worst))
     if all(format_decades(difference.mean or 0.0) == "0.0" for difference in differences.values()):
         return [strong(f"{when}, {best} and {worst} differ by less than {_amount(0.1)}{over}")]
     if len(differences) == 1:
-        (found,) = differences.values()
+        ((setting, found),) = differences.items()
         assert found.mean is not None
-        limits = _limits(found, format_decades)
+        limits = f", with {name_values(others, setting)}" if others else ""
+        limits += _limits(found, format_decades)
         if found.low is not None and found.low <= 0:
             text = f"The seeds do not separate {best} and {worst}"
             rest = f" {when.lower()}: a difference of {_amount(found.mean)}{over}{limits}"
@@ -55,12 +67,12 @@ def compare_values(conditions: Sequence[Condition], main_axis: str | None, other
         return [strong(f"{when}, {same}{over}", f", for each {join_words(others)}")]
     text = f"{when}, {_more(best, worst, _amount(least, most), grows)}{over}"
     rest = f", least with {name_values(others, low)} and most with {name_values(others, high)}"
-    return [strong(text, rest + _other_leaders(complete, best))]
+    return [strong(text, rest + _other_leaders(means, best))]
 
 
-def _other_leaders(settings: Mapping[tuple[str, ...], Mapping[str, Condition]], best: str) -> str:
+def _other_leaders(settings: Mapping[tuple[str, ...], Mapping[str, float]], best: str) -> str:
     """Name the values of the main axis that are ahead of the best one in some settings of the other axes."""
-    first = Counter(max(group, key=lambda word: _mean(group[word])) for group in settings.values())
+    first = Counter(max(group, key=lambda word: group[word]) for group in settings.values())
     ahead = [f"{name} is ahead in {count}" for name, count in first.items() if name != best]
     return f"; {join_words(ahead)} of {len(settings)} settings" if ahead else ""
 
@@ -78,19 +90,19 @@ def _amount(*decades: float) -> str:
     return f"{numbers} decades ({'factors' if len(decades) > 1 else 'a factor'} of {factors})"
 
 
-def _mean(condition: Condition) -> float:
-    return condition.last_decay.mean or 0.0
+def _mean(condition: Condition, column: str) -> float:
+    return Estimate.of(condition.runs[column]).mean or 0.0
 
 
-def _difference(one: Condition, other: Condition) -> Estimate:
-    """Return the difference of the trained decays, paired by the seeds that both conditions share, if any."""
-    pairs = [condition.runs.dropna(subset=[TRAINED]) for condition in (one, other)]
+def _difference(one: Condition, other: Condition, column: str) -> Estimate:
+    """Return the difference of the decays, paired by the seeds that both conditions share, if any."""
+    pairs = [condition.runs.dropna(subset=[column]) for condition in (one, other)]
     if all("seed" in runs and runs["seed"].is_unique for runs in pairs):
-        first, second = (runs.set_index("seed")[TRAINED] for runs in pairs)
+        first, second = (runs.set_index("seed")[column] for runs in pairs)
         paired = Estimate.of(first - second)
         if paired.mean is not None:
             return paired
-    return Estimate([], _mean(one) - _mean(other), None, None)
+    return Estimate([], _mean(one, column) - _mean(other, column), None, None)
 
 
 def _limits(estimate: Estimate, form: Callable[[float], str]) -> str:

@@ -38,6 +38,8 @@ from rnnlab.records import GAIN_TAIL, GRAD_NORM, HORIZON, LOG10_GAIN_TAIL, VAL_S
 from rnnlab.text import explain, format_run_count
 
 MAX_HEATMAPS = 4
+NARROW_INCHES = 4.0
+"""Width of the main figure for narrow screens."""
 MAX_CURVES = 60
 """Maximum number of curves of one kind in a figure."""
 
@@ -274,6 +276,10 @@ def _select_curves(frame: pd.DataFrame, axes: Sequence[str]) -> tuple[np.ndarray
 
 def _draw_main(curves: pd.DataFrame, hue: str | None, col: str | None = None, row: str | None = None) -> Any:
     grid = draw_lag_curves(curves, hue=hue, col=col, row=row)
+    if row is not None:  # drawn narrower, its text is larger on a narrow screen
+        grid.figure.set_figwidth(NARROW_INCHES)
+    for ax in grid.axes[:, 0]:
+        ax.set_ylabel("log₁₀ gradient norm,\nrelative to lag 1")
     for ax in grid.axes.flat:
         ax.axhline(-2, color=NEUTRAL_COLOR, linestyle=":", linewidth=0.8, zorder=0)
     place = grid.axes.flat[-1].get_yaxis_transform()

@@ -28,7 +28,7 @@ from rnnlab.mlflow_mirror.store import tracking_uri
 from rnnlab.records import ENDED, ZERO_FRACTION
 from rnnlab.runs.files import replace_text
 from rnnlab.runs.run_json import flatten
-from rnnlab.text import NO_VALUE, ZERO_NOTE, describe_machine, redact, sanitize
+from rnnlab.text import NO_VALUE, ZERO_NOTE, describe_machine, explain, redact, sanitize
 
 
 def write_report(source: Source, page: Path) -> list[RunEntry]:
@@ -96,6 +96,7 @@ def _html(collection: RunCollection, source: Source) -> str:
         differing=differences_table(configs),
         common=_common(configs),
         commands=_commands(entries, source),
+        metric_note=explain([metric]),
         zero_note=ZERO_NOTE if _any_zeros(runs) else "",
         version=__version__,
     )

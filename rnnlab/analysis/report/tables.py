@@ -100,9 +100,11 @@ def conditions_table(conditions: Sequence[Condition], axes: Sequence[str], metri
     rows = []
     for condition in conditions:
         lost = [(condition.count(word), word) for word in ("unstable", "diverged")]
-        count = ", ".join([str(len(condition.runs)), *(f"{n} {word}" for n, word in lost if n)])
+        total = len(condition.runs)
+        parts = [f"{n} {word}" for n, word in lost if n]
+        count = parts[0] if total in (n for n, _ in lost) else ", ".join([str(total), *parts])
         row = [axis_cell(condition.values[axis], axis) for axis in axes]
-        row.append(Cell(count, float(len(condition.runs))))
+        row.append(Cell(count, float(total)))
         row += [_estimate_cell(condition, LAG, format_steps)] if with_lags else []
         row += [_estimate_cell(condition, column, format_decades) for column in decays.values()]
         row += [_horizon_cell(condition), _gain_cell(condition), _estimate_cell(condition, metric)]
