@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -291,13 +290,6 @@ def leaky(leak: float) -> GatedCell:
 def last_state(cell: Cell, loops: CompiledLoops | None = LOOPS) -> np.ndarray:
     params = {n: np.full(s, 0.3) for n, s in cell.param_shapes().items()}
     return cell.forward(params, np.ones((4, 2, 1)), workspace=Workspace(loops)).states["h"][-1]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(store.FOLDER_VARIABLE, str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture

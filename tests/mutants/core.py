@@ -4,7 +4,6 @@ from tests.mutants.mutant import Mutant
 
 GRADIENTS = ("test_gradients.py::test_gradients_equal_numerical_derivatives",)
 CLIPPING = ("test_clipping.py",)
-COMPILED = ("engine/test_compiled.py",)
 STACK = ("cells/test_stack.py",)
 SLOW = ("cells/test_slow_cells.py",)
 EXPONENTS = ("engine/test_exponents.py",)
