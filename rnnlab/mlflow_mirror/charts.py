@@ -97,7 +97,7 @@ def run_colors(runs: Sequence[Params]) -> list[str]:
     unknown = [value for value in values if value not in fixed]
     colors = fixed | {value: free[index % len(free)] for index, value in enumerate(unknown)}
     conditions = [(run.get(axis), *(run.get(other) for other in others)) for run in runs]
-    shades = {}
+    shades: dict[tuple[str | None, ...], str] = {}
     for value in values:
         alike = [condition for condition in dict.fromkeys(conditions) if condition[0] == value]
         shades |= dict(zip(alike, _shades(colors[value], len(alike)), strict=True))
