@@ -12,11 +12,11 @@ import pytest
 
 from rnnlab.analysis import load_runs
 from rnnlab.metric_table import MAIN_METRICS
-from rnnlab.mlflow_mirror.charts import CELL_COLORS
+from rnnlab.mlflow_mirror.charts import CELL_COLORS, group_colors
 from rnnlab.mlflow_mirror.links import charts_route
 from tests.commands.test_ui import free_port
 from tests.entry_points import declare
-from tests.processes import TINY, Done, end, finish, run, start
+from tests.processes import TINY, Done, end, finish, run, run_info, start
 
 WIDTH, FIRST_SCREEN = 1400, 900  # pixels
 MINUTE = 60_000
@@ -29,7 +29,6 @@ FIRST_TITLES = [
     "grad/log10_gain",
 ]
 GENAI = {"mlflow.workflowType_v1": '"genai"', "mlflow.assistant.panelOpen_v1": "true"}
-CELLS = ("rnn", "lstm", "gru")
 
 
 @contextmanager
@@ -149,9 +148,11 @@ def test_the_first_screen_of_many_runs(page: Any, many: str, many_runs: Done) ->
     assert titles(page) == FIRST_TITLES
     groups = page.get_by_text("Group: cell:")
     assert groups.count() == 6  # three cells × two lengths, each over four seeds
+    colors = group_colors([run_info(folder)["params"] for folder in many_runs.runs.values()])
+    assert len(set(colors.values())) == 6
     for title in FIRST_TITLES[:2]:
         lines = card_of(page, title)
-        assert {rgb(CELL_COLORS[cell]) for cell in CELLS} <= colors_in(lines, "path.js-line")
+        assert {rgb(color) for color in colors.values()} <= colors_in(lines, "path.js-line")
         assert lines.locator("svg path.js-fill").count() >= 6  # bands
     runs = load_runs(many_runs.folder)
     means = runs.groupby(["cell", "seq_len"], observed=True)["grad/horizon"].mean()
