@@ -169,7 +169,7 @@ def test_a_cell_that_is_better_in_some_settings_is_named() -> None:
     rows = [{"cell": cell, "lr": lr, TRAINED: value} for (cell, lr), value in trained.items()]
     assert texts(answer(sweep(*rows), "cell", "lr"))[0] == (
         "After training, gru keeps 5.0 to 8.5 decades (factors of 100,000 to 3.2×10⁸) more of the gradient than "
-        "rnn at lag 49, least with lr=0.1 and most with lr=1; lstm is ahead in 1 of 2 settings."
+        "rnn at lag 49, least with lr=0.1 and most with lr=1; lstm is ahead of gru in 1 of 2 settings."
     )
 
 
@@ -225,7 +225,7 @@ def test_diverged_and_unstable_runs_come_first() -> None:
     ]
     found = texts(answer(sweep(*rows), "lr"))
     assert found[:2] == [
-        "2 of 4 runs diverged between training steps 3 and 7 (lr 1, 2); first non-finite value: h, loss.",
+        "2 of 4 runs diverged at training steps 3 and 7 (lr 1, 2); first non-finite value: h, loss.",
         "1 of 4 runs became unstable (lr 0.5).",
     ]
     assert found[-1] == "Lowest val/loss: 0.700 with lr=0.1; baseline 1.000.", "not that of a diverged run"

@@ -100,6 +100,7 @@ def test_averages_are_over_seeds(sweep_result: Done, text: str) -> None:
         ]
         cells = dict(zip(head, row, strict=True))
         assert cells["runs"] == "2" and len(of_group) == 2, "two runs have no interval and are not averaged"
+        assert (cells["clip rate"] == "–") == (row[1] == "off"), "without a threshold, there is no rate"
         assert cells["val/bpc"] in (" and ".join(f"{value:.3f}" for value in of_group), f"{of_group[0]:.3f}")
 
 
@@ -289,6 +290,7 @@ def test_earlier_values_of_a_diverged_run_are_excluded_from_averages(tmp_path: P
     assert cells["runs"] == "3, 1 unstable, 1 diverged" and cells["val/loss"] == "2.000 and 4.000"
     assert "1 of 4 runs diverged at training step 3 (cell rnn); first non-finite value: h." in page.text
     assert "1 of 4 runs became unstable (cell rnn)." in page.text
+    assert "Unstable: the smoothed training loss exceeded twice the chance level." in page.text
     assert "Lowest val/loss: 2.000 with cell=gru; baseline 1.000." in page.text
 
 

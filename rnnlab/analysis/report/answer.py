@@ -25,6 +25,8 @@ from rnnlab.text import NO_VALUE, format_metric, format_run_count
 
 MAX_NAMED = 6
 """Maximum number of values of an axis that a sentence lists."""
+MAX_STEPS = 3
+"""Maximum number of training steps at which runs diverged that a sentence lists."""
 LARGER_IS_BETTER = ("val/accuracy",)
 HORIZON_NOTE = "last lag with 1 % of the gradient left"
 MIN_GROWTH = 1.0
@@ -144,15 +146,10 @@ def _divergence(runs: pd.DataFrame, axes: Sequence[str]) -> list[Markup]:
     sentences = []
     diverged = runs[runs["outcome"] == "diverged"]
     if len(diverged):
-        steps = _present(diverged, "diverged_at.step")
-        when = ""
-        if len(steps):
-            first, last = int(min(steps)), int(max(steps))
-            when = (
-                f" at training step {first}"
-                if first == last
-                else f" between training steps {first} and {last}"
-            )
+        steps = [str(int(step)) for step in sorted(_present(diverged, "diverged_at.step"))]
+        when = f" between training steps {steps[0]} and {steps[-1]}" if steps else ""
+        if 1 <= len(steps) <= MAX_STEPS:
+            when = f" at training step{'s' if len(steps) > 1 else ''} {join_words(steps)}"
         sentences.append(
             strong(f"{len(diverged)} of {format_run_count(len(runs))} diverged{when}", _which(diverged, axes))
         )

@@ -73,7 +73,7 @@ def compare_values(conditions: Sequence[Condition], main_axis: str | None, other
 def _other_leaders(settings: Mapping[tuple[str, ...], Mapping[str, float]], best: str) -> str:
     """Name the values of the main axis that are ahead of the best one in some settings of the other axes."""
     first = Counter(max(group, key=lambda word: group[word]) for group in settings.values())
-    ahead = [f"{name} is ahead in {count}" for name, count in first.items() if name != best]
+    ahead = [f"{name} is ahead of {best} in {count}" for name, count in first.items() if name != best]
     return f"; {join_words(ahead)} of {len(settings)} settings" if ahead else ""
 
 

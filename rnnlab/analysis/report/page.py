@@ -30,6 +30,8 @@ from rnnlab.runs.files import replace_text
 from rnnlab.runs.run_json import flatten
 from rnnlab.text import NO_VALUE, ZERO_NOTE, describe_machine, explain, redact, sanitize
 
+UNSTABLE_NOTE = "the smoothed training loss exceeded twice the chance level"
+
 
 def write_report(source: Source, page: Path) -> list[RunEntry]:
     """Write the report of a sweep atomically, and return the runs of the sweep.
@@ -97,6 +99,7 @@ def _html(collection: RunCollection, source: Source) -> str:
         common=_common(configs),
         commands=_commands(entries, source),
         metric_note=explain([metric]),
+        unstable_note=UNSTABLE_NOTE if (runs["outcome"] == "unstable").any() else "",
         zero_note=ZERO_NOTE if _any_zeros(runs) else "",
         version=__version__,
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from rnnlab.analysis.figures.style import NULL_LABELS
 from rnnlab.analysis.frames.runs_frame import RunEntry
 from rnnlab.analysis.report.conditions import LAG, TRAINED, UNTRAINED, Condition
 from rnnlab.analysis.report.number_text import (
@@ -108,7 +109,7 @@ def conditions_table(conditions: Sequence[Condition], axes: Sequence[str], metri
         row += [_estimate_cell(condition, LAG, format_steps)] if with_lags else []
         row += [_estimate_cell(condition, column, format_decades) for column in decays.values()]
         row += [_horizon_cell(condition), _gain_cell(condition), _estimate_cell(condition, metric)]
-        row += [_estimate_cell(condition, CLIP_RATE, "{:.0%}".format)] if clips else []
+        row += [_clip_cell(condition)] if clips else []
         if solvable:
             solved = condition.solved
             text = (
@@ -122,6 +123,13 @@ def conditions_table(conditions: Sequence[Condition], axes: Sequence[str], metri
 def _estimate_cell(condition: Condition, column: str, form: Format = format_metric, prefix: str = "") -> Cell:
     estimate = condition.estimate(column)
     return Cell(format_estimate(estimate, form, prefix), "" if estimate.mean is None else estimate.mean)
+
+
+def _clip_cell(condition: Condition) -> Cell:
+    """Return a cell with the clip rate; without a threshold, there is none."""
+    if format_axis(condition.values.get("clip", 0.0), "clip") == NULL_LABELS["clip"]:
+        return Cell(NO_VALUE)
+    return _estimate_cell(condition, CLIP_RATE, "{:.0%}".format)
 
 
 def _gain_cell(condition: Condition) -> Cell:
