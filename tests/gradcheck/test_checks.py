@@ -165,7 +165,7 @@ def test_every_cell_passes_alone(cell, inputs):
     of_states = {f"{name}[0]" for name in cell.states} | {f"one step {name}" for name in cell.states}
     time = len(case.batch.x)
     middle, inside = 1 + time // 2, [*(f"total {name}" for name in cell.states), "z", "(W_hh h)"]
-    of_states |= {f"immediate {name}[{time - 1}]" for name in cell.states}
+    of_states |= {f"immediate {name}[{time - 1}]" for name in (*cell.states, "z")}
     of_states |= {f"{name}[{middle}]" for name in inside} | {f"one step {name}" for name in inside}
     assert set(checks) == {*params, *of_inputs, *of_states}
     assert all(found.passed for found in checks.values())
@@ -206,7 +206,7 @@ def test_all_parts_of_a_network_are_checked(cell, mask, initial_state):
     inside = [*(f"total {name}" for name in cell.states), "z", "(W_hh h)"]
     steps = [f"one step {name}" for name in (*cell.states, *inside)] + [f"{name}[3]" for name in inside]
     last = 5 if mask == "only output" else 4
-    steps += [f"immediate {name}[{last}]" for name in cell.states]
+    steps += [f"immediate {name}[{last}]" for name in (*cell.states, "z")]
     assert sorted(found.name for found in checks) == sorted([*case.params, "x", "x[1]", *states, *steps])
     nothing_later = {f"{name}[4]" for name in cell.states} if mask == "middle steps" else set()
     assert {found.name for found in checks if found.norm == 0} == nothing_later

@@ -11,7 +11,7 @@ import pytest
 
 import rnnlab as rl
 from tests.processes import Done
-from tests.surroundings import environment
+from tests.surroundings import environment, hear_signals
 
 SMALL: dict[str, Any] = {"hidden": 4, "seq_len": 6, "batch_size": 2, "steps": 4, "jobs": 1}
 SCRIPT = """
@@ -62,7 +62,12 @@ sweep = rl.sweep("adding", steps=[4, 10**6], track=False, **{{k: v for k, v in s
 print("outcomes", sweep.runs["outcome"].tolist())
 """
     process = subprocess.Popen(
-        script(here, text), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        script(here, text),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_signals,
     )
     try:
         while process.poll() is None and not any((here / "multirun").glob("*/*/1_*/metrics.jsonl")):

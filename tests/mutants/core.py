@@ -26,7 +26,12 @@ CORE = [
     Mutant("engine/exponents.py", "part[np.abs(part) < 2.0**NEGLIGIBLE] = 0", "pass", EXPONENTS),
     Mutant("engine/exponents.py", "np.maximum(TARGET - size, exponents), shift)", "0, shift)", EXPONENTS),
     Mutant("engine/adjoint_loop.py", "if check_every > 1 and", "if False and", EXPONENTS),
-    Mutant("engine/adjoint_loop.py", "exponents[t + 1] = scale", "exponents[t] = scale", EXPONENTS),
+    Mutant(
+        "engine/adjoint_loop.py",
+        "            exponents[t] = scale\n            skip",
+        "            exponents[t - 1] = scale\n            skip",
+        EXPONENTS,
+    ),
     Mutant(
         "engine/plan.py", "return _count_uses(name, outputs) == 1", "return 1", ("cells/test_own_cells.py",)
     ),
