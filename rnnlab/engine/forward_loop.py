@@ -210,7 +210,11 @@ class ForwardLoop:
             gather_inputs(self.layouts.input_columns(params, workspace), x, out, workspace)
         elif self.cell.split:
             inputs = prepared.buffers["inputs"]
-            np.matmul(params["W_xh"][self.summed :], x, out=inputs)
+            W = params["W_xh"][self.summed :]
+            if x.shape[2] == 1 and workspace.loops is not None:  # one product instead of one per time step
+                np.matmul(x[:, :, 0], W.T, out=inputs[:, :, 0])
+            else:
+                np.matmul(W, x, out=inputs)
             if self.cell.bias:
                 inputs += params["b_h"][self.summed :]
 

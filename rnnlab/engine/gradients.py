@@ -92,8 +92,10 @@ def _split(
     """Split the gradient with respect to the joined weights into the gradients of the parameters."""
     split, H = rows.split, rows.hidden_size
     width = len(rows.matrices) * H
-    ordered = np.concatenate([of_joined[split:], of_joined[:split]]) if split else of_joined
-    grads = {name: ordered[:, i * H : (i + 1) * H].copy() for i, name in enumerate(rows.matrices)}
+    grads = {}
+    for i, name in enumerate(rows.matrices):
+        part = of_joined[:, i * H : (i + 1) * H]
+        grads[name] = np.concatenate([part[split:], part[:split]])
     if by_symbol is not None:
         grads["W_xh"] = by_symbol
         if rows.bias:
