@@ -164,7 +164,7 @@ class _CompiledSquares:
 
     Attributes:
         calls: Functions with their arguments.
-        squares: Sums of squares, shape (number of norms, T, B); the first is for the state adjoint.
+        squares: Sums of squares, shape (number of norms, T, B); the first is for several state adjoints.
         names: Name and index of each norm.
         immediate: Index of the first immediate gradient; all gradients before it are scaled.
     """
